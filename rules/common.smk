@@ -51,6 +51,7 @@ from scripts.plan.rounds import Rounds
 from scripts.plan.run_table import iterate_runs
 from scripts.plan.sizes.size_model import FILE, read_model
 from scripts.plan.summary import format_failed, format_finished, format_made
+from scripts.reads.unit_folders import spent_downloads
 from scripts.star.program import require_options
 from scripts.plan.units import is_shard, moves_seats, read_index
 
@@ -259,11 +260,11 @@ if running.is_main:
     )
     # Half-written files, too: their jobs may not run again where the configuration has changed.
     half_written = {"units": ".+", "results": OURS}
-    consumed = {scratch("fastq"): scratch("download")}
+    spent = functools.partial(spent_downloads, Path(scratch("download")), Path(scratch("fastq")))
     for folder in (
         []
         if running.is_dry_run
-        else remove_broken_folders(".snakemake", temporary, half_written, consumed)
+        else remove_broken_folders(".snakemake", temporary, half_written, spent)
     ):
         print(f"A job or a removal was cut off; what it left is removed: {folder}", file=sys.stderr)
     # When everything is made, nothing of what a killed call has left is resumed any more.

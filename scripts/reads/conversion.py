@@ -14,7 +14,7 @@ from scripts.reads import fastq_check, tenx_bam
 from scripts.reads.archive_reads import dump
 from scripts.reads.incomplete_spots import count_empty, drop_incomplete
 from scripts.reads.sources import sra_archive, sra_references
-from scripts.reads.sources.remote_files import arrived
+from scripts.reads.unit_folders import arrived
 
 INDEX_READ = 12
 """Reads of at most so many bases hold a sample's index, not cDNA."""

@@ -17,7 +17,7 @@ from scripts.core.disk.folders import seal, unseal
 from scripts.core.errors import Interrupted
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus
-from scripts.reads.sources.remote_files import arrived
+from scripts.reads.unit_folders import arrived, mark_of_converted, note_of_reads
 
 _SHARE = 50
 """Archives are deleted when so large a part of all of them is done with, as the end mark is written anew each time."""
@@ -53,11 +53,7 @@ class ConvertedRuns:
             self._delete_archive(run)
 
     def _note(self, run: str) -> Path:
-        return path_below(self.folder, f".{run}.json")
-
-    def _gone(self, run: str) -> Path:
-        """Return the file that says that the archive of a run was deleted."""
-        return path_below(self.archives, f".{run}.converted")
+        return note_of_reads(self.folder, run)
 
     def _read(self, row: Run) -> dict[str, Any]:
         """Return the note on a run that is converted, empty where there is none, or it is of something else.
@@ -72,7 +68,7 @@ class ConvertedRuns:
                 return note
         except (OSError, ValueError, KeyError):  # none, or not whole
             pass
-        if self._gone(row.run).exists() and not arrived(self.archives, row.run):
+        if mark_of_converted(self.archives, row.run).exists() and not arrived(self.archives, row.run):
             unseal(self.archives)
             raise Interrupted(
                 f"{row.run}: the archive was converted and deleted, but its reads are gone. Run the same command again:"
@@ -100,7 +96,7 @@ class ConvertedRuns:
         if not self.delete_archives:
             return
         self._done_with += arrived(self.archives, run)
-        self._gone(run).touch()
+        mark_of_converted(self.archives, run).touch()
         size = sum(path.lstat().st_size for path in self._done_with)
         if size >= self._limit:
             seal(self.archives, without=[path.name for path in self._done_with])

@@ -38,10 +38,11 @@ from scripts.plan.run_table import ORDERED, SOURCES, Run, local_files
 from scripts.plan.sizes.footprint import beyond_limit, experiments_that_fit, format_gb, run_footprint, unit_footprint
 from scripts.plan.status import RunStatus, raise_if_machine, read_statuses, write_statuses
 from scripts.plan.units import add_runs_option, read_unit_rows
-from scripts.reads.sources.remote_files import FASTQ, SUBMITTED, UnitRecords, arrived
+from scripts.reads.sources.remote_files import FASTQ, SUBMITTED, UnitRecords
 from scripts.reads.sources.source_order import SourceFault, SourceOrder
 from scripts.reads.sources.transfer import Fetched, Transfers, TransferSettings
 from scripts.reads.unit_disk import DiskRoom, UnitWatch
+from scripts.reads.unit_folders import arrived
 
 _LOST = ("READS_MISSING", "BARCODE_LOST", "MATES_DISAGREE", "EMPTY_READS", "ARCHIVE_CORRUPT", "REFERENCE_MISSING")
 _LITE = "SRA Lite: the qualities are simplified."

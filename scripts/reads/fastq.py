@@ -36,8 +36,8 @@ from scripts.reads.converted_runs import ConvertedRuns
 from scripts.reads.partial_runs import settle_parts
 from scripts.reads.read_figures import ConvertedRun, keep_figures, read_species_kmers
 from scripts.reads.sources import sra_archive
-from scripts.reads.sources.remote_files import arrived
 from scripts.reads.unit_disk import DiskRoom, UnitWatch
+from scripts.reads.unit_folders import arrived, folder_of_reads
 
 _NOT_DOWNLOADED = RunFault("DOWNLOAD_FAILED", "the download does not know this run.")
 
@@ -74,7 +74,7 @@ class Converter:
         for left in ("*.fastq", "*.fastq.gz", "status.tsv"):
             for path in output.glob(left):
                 path.unlink()
-        self.folder = path_below(output.parent, f".{output.name}.reads")
+        self.folder = folder_of_reads(output)
         self.converted = ConvertedRuns(self.folder, self.rows, archives, delete_archives)
         self.offline = sra_archive.write_settings(self.folder / "offline.mkfg")
         self.room = DiskRoom(output, rows, limit_gb, self.converted.held)

@@ -19,6 +19,7 @@ from scripts.plan.sizes.footprint import format_gb, run_footprint, unit_footprin
 from scripts.plan.status import RunStatus, write_statuses
 from scripts.reads import fastq
 from scripts.reads.conversion import convert
+from scripts.reads.unit_folders import spent_downloads
 from tests.reads.analysis_directory import wrap_fastq_dump
 
 pytestmark = pytest.mark.tools
@@ -232,6 +233,34 @@ def test_reads_that_are_lost_with_their_archive_are_downloaded_anew(conversion, 
     with pytest.raises(Interrupted, match=f"{PAIRED}: the archive was converted and deleted, but its reads are gone"):
         conversion.run("--delete-archives")
     assert find_fault("archives") == "it has no end mark"  # so that the next call removes it
+
+
+def test_downloads_whose_reads_are_gone_are_spent(conversion, monkeypatch, job):
+    """As the folder of reads of a job that is killed when it is done, or before Snakemake knew of it."""
+
+    def spent(*unseen):
+        return spent_downloads(Path("downloads"), Path("work"), unseen) == [Path("downloads/fastq")]
+
+    conversion.add(PAIRED).add(SINGLE)
+    copy_archives(conversion)
+    seal_archives(conversion)
+    monkeypatch.chdir(conversion.folder)
+    Path("downloads").mkdir()
+    Path("downloads/fastq").symlink_to("../archives")
+    Path("work").symlink_to(".")
+    assert not spent("work/fastq")  # nothing is converted
+    with monkeypatch.context() as patched:
+        patched.setattr(fastq, "settle_parts", lambda *_: (_ for _ in ()).throw(SystemExit(143)))
+        with pytest.raises(SystemExit):
+            conversion.run("--delete-archives")
+    assert not any(Path(f"archives/{run}.sra").exists() for run in (PAIRED, SINGLE))
+    assert not spent("work/fastq")  # the next job goes on with what is converted
+    conversion.run("--delete-archives")
+    assert not spent()
+    assert spent("work/fastq")  # which Snakemake removes
+    shutil.rmtree("fastq")
+    assert spent()
+    assert spent_downloads(Path("nowhere"), Path("work"), ()) == []
 
 
 def test_what_another_plan_has_converted_is_not_taken(conversion, monkeypatch, job):

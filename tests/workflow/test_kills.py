@@ -5,6 +5,7 @@ import base64
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -91,8 +92,14 @@ def test_a_folder_of_which_half_is_left(world, analysis, undisturbed, mark):
     assert analysis.sums() == undisturbed
 
 
-def test_a_conversion_that_ended_after_its_workflow_is_made_anew_with_its_download(world, analysis, undisturbed):
-    """As on a cluster, where jobs go on: Snakemake does not know that the reads, which it removes, are whole."""
+@pytest.mark.parametrize("ended", ["after its workflow", "when it was killed"])
+def test_a_conversion_whose_end_snakemake_did_not_see_is_made_anew_with_its_download(
+    world, analysis, undisturbed, ended
+):
+    """On a cluster jobs go on: Snakemake does not know that the reads are whole, and removes them.
+
+    It has removed them where a job was killed when it was done.
+    """
     with Server(world) as server:
         workflow = analysis.start(server)
         await_that(lambda: analysis.processes(re.compile("-m scripts align")), workflow, analysis)
@@ -104,8 +111,11 @@ def test_a_conversion_that_ended_after_its_workflow_is_made_anew_with_its_downlo
         for run in sorted({path.name.partition("_")[0].partition(".")[0] for path in reads.glob("[SED]RR*")}):
             (archives / f".{run}.converted").touch()
         (archives / ".whole.tsv").write_text("".join(f"{path.name}\t0\n" for path in archives.glob(".*.converted")))
-        name = base64.urlsafe_b64encode(f"work/fastq/{reads.name}".encode()).decode()
-        (analysis.folder / ".snakemake/incomplete" / name).touch()
+        if ended == "after its workflow":
+            name = base64.urlsafe_b64encode(f"work/fastq/{reads.name}".encode()).decode()
+            (analysis.folder / ".snakemake/incomplete" / name).touch()
+        else:
+            shutil.rmtree(reads)
         analysis.run(server)
     assert analysis.sums() == undisturbed
 

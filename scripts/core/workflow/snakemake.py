@@ -181,21 +181,20 @@ def remove_broken_folders(
     folder: str | Path,
     names: Mapping[str | Path, str],
     partial: Mapping[str, str] = MappingProxyType({}),
-    consumed: Mapping[str, str] = MappingProxyType({}),
+    spent: Callable[[Collection[str]], Iterable[Path]] = lambda unseen: (),
 ) -> list[Path]:
     """Remove work folders that are not whole, and return them, see :func:`scripts.core.disk.folders.remove_broken`.
 
-    So are half-written files below the folders ``partial``, each with a regular expression of the names of whole ones.
-    ``consumed`` is the parent of outputs → that of the inputs which their jobs delete: where such an output is there,
-    but Snakemake was killed before it knew that, it will make the output anew, and so needs the input anew.
+    So are half-written files below the folders ``partial``, each with a regular expression of the names of whole ones,
+    and the folders that ``spent`` returns: inputs of jobs that delete them, and whose outputs are to be made anew. It
+    is called with the outputs of jobs whose end Snakemake did not see, which it makes anew though they may be whole.
     ``folder`` is the ``.snakemake`` of :func:`remove_stale_locks`, which comes first. Nothing is removed where another
     workflow may be running there.
     """
 
     def remove() -> list[Path]:
-        for output in map(Path, incomplete_outputs(folder)):
-            if str(output.parent) in consumed and output.is_dir():
-                unseal(Path(consumed[str(output.parent)], output.name))
+        for path in spent(incomplete_outputs(folder)):
+            unseal(path)
         half = [path for top, whole in partial.items() for path in remove_partial(top, whole)]
         return [*remove_broken(names), *half]
 

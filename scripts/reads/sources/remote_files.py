@@ -210,9 +210,3 @@ def _read_of(name: str) -> str:
     """Return which read a file has by its name, as ``I1`` or ``R2``; empty where that does not show."""
     found = _READ_NUMBER.search(name)
     return f"{(found[1] or 'R')[0].upper()}{found[2]}" if found else ""
-
-
-def arrived(folder: str | Path, run: str) -> list[Path]:
-    """Return the files in a folder that a download left of a run, sorted by name."""
-    left = re.compile(rf"{re.escape(run)}(\.sra|\.bam|\.references|((\.submitted)?_\d+)?\.fastq\.gz)")
-    return sorted(path for path in Path(folder).glob(f"{run}[._]*") if left.fullmatch(path.name))

@@ -262,20 +262,3 @@ def test_a_submitted_bam_is_taken_alone():
 def test_submitted_files_that_are_not_surely_all_reads_are_refused(files, row, fault):
     with pytest.raises(ValueError, match=f"^{re.escape(fault)}$"):
         remote_files.submitted_files("SRR1", files, Run(**{"run": "SRR1", "assay": "plate", **row}))
-
-
-def test_what_a_download_left_of_a_run(tmp_path):
-    names = [
-        "SRR1.sra",
-        "SRR1.fastq.gz",
-        "SRR1_2.fastq.gz",
-        "SRR1.submitted_1.fastq.gz",
-        "SRR1.references",
-        "SRR12.sra",
-        "SRR1.sra.part",
-        "SRR1.json",
-        "SRR1_x.sra",
-    ]
-    for name in names:
-        (tmp_path / name).touch()
-    assert [path.name for path in remote_files.arrived(tmp_path, "SRR1")] == sorted(names[:5])
