@@ -1,9 +1,9 @@
 """The runs of a unit that are converted, in a folder that outlives a killed job, and the archives that are done with.
 
 An archive is deleted as soon as its reads are written, so that a unit holds little more than the larger of the two.
-What a killed job has converted is in a hidden folder beside its output, ``.{output}.reads``: the FASTQ files and, for
-each run, ``.{run}.json`` with its status, its files and their sizes, written when they are whole. The job that follows
-goes on from there. Where archive and reads are both gone, the download is made anew.
+What a killed job has converted is in a hidden folder, see scripts/reads/unit_folders.py: the FASTQ files and, for each
+run, a note with its status, its files and their sizes, written when they are whole. The job that follows goes on from
+there. Where archive and reads are both gone, the download is made anew.
 """
 
 import hashlib
