@@ -43,10 +43,10 @@ rule all:
         "results/methods.txt",
         "units/evidence.jsonl",
         "results/SHA256SUMS",
-        every(analysis.tables),
+        every(results.tables),
         archives,
-        every(analysis.atlases),
-        every(analysis.quality),
+        every(results.atlases),
+        every(results.quality),
 
 
 onerror:

@@ -7,7 +7,7 @@ In: results/{species}.h5ad and results/droplets/. Out: results/atlas/.
 rule atlas_model:
     """Fit the basis of svd-baseline to a sample of a species' cells."""
     input:
-        matrices=of(lambda species: list(analysis.matrices(species).values()), "species"),
+        matrices=of(lambda species: list(results.matrices(species).values()), "species"),
         reference=of(lambda species: config["atlas"]["references"].get(species, []), "species"),
     output:
         model="work/atlas/{species}/model.npz",
@@ -21,7 +21,7 @@ rule atlas_model:
         mem_mb=mem_mb("atlas"),
         runtime=runtime("atlas"),
     params:
-        content=of(analysis.labels_content, "species"),  # a trigger: also by a file with an older time
+        content=of(results.labels_content, "species"),  # a trigger: also by a file with an older time
         components=config["atlas"]["components"],
         cells=config["atlas"]["fit_cells"],
         seed=config["atlas"]["seed"],
@@ -38,8 +38,8 @@ rule atlas_model:
 rule atlas_embed:
     """Embed the cells of a matrix. The back end is a separate program, and its output is checked."""
     input:
-        matrix=of(analysis.matrix, "species", "part"),
-        model=of(analysis.embedding_model, "species"),
+        matrix=of(results.matrix, "species", "part"),
+        model=of(results.embedding_model, "species"),
     output:
         part=temp(directory("work/atlas/{species}/{part}")),
     log:
@@ -54,7 +54,7 @@ rule atlas_embed:
         mem_mb=mem_mb("atlas"),
         runtime=runtime("atlas"),
     params:
-        content=of(analysis.model_content, "species"),  # a trigger: also by a file with an older time
+        content=of(results.model_content, "species"),  # a trigger: also by a file with an older time
         backend=config["atlas"]["backend"],
         python=lambda wildcards, threads: option("--python", config["atlas"]["python"]),
         tax_id=lambda wildcards: config["species"][wildcards.species]["tax_id"],
@@ -71,13 +71,11 @@ rule atlas_pack:
     """Pack the embedded cells of a species into shards, with the map from each row to its cell."""
     input:
         parts=of(
-            lambda species: [
-                f"work/atlas/{species}/{part}" for part in analysis.matrices(species)
-            ],
+            lambda species: [f"work/atlas/{species}/{part}" for part in results.matrices(species)],
             "species",
         ),
         basis=lambda wildcards: (
-            analysis.embedding_model(wildcards.species)
+            results.embedding_model(wildcards.species)
             if config["atlas"]["backend"] == "svd-baseline"
             else []  # checkpoints are the user's, never copied
         ),
@@ -160,7 +158,7 @@ rule atlas_train:
     conda:
         "../envs/python.yaml"
     params:
-        content=of(analysis.table_content, "species", "label"),  # a trigger: also by a file with an older time
+        content=of(results.table_content, "species", "label"),  # a trigger: also by a file with an older time
         seed=config["atlas"]["seed"],
     shell:
         """

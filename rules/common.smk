@@ -1,6 +1,6 @@
 """What all stages share: the checked configuration, the units of work, and what only Snakemake can say.
 
-Decisions are plain Python in scripts/plan/ (Analysis, JobResources, Rounds); here they become functions of wildcards.
+Decisions are plain Python in scripts/plan/ (Analysis, WantedResults, JobResources, Rounds); here they become functions of wildcards.
 Nothing here asks the network, or writes a file but the record of local files.
 """
 
@@ -20,13 +20,13 @@ _home = str(Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).par
 if _home not in scripts.__path__:
     scripts.__path__.append(_home)
 
+from scripts.core.disk.rights import unwritable
+from scripts.core.errors import InputError
+from scripts.core.output import printable
+from scripts.core.secrets import mask, readable_secrets, take_secrets
 from scripts.core.workflow.endings import last_words, remember_command
 from scripts.core.workflow.job_memory import hold_less
 from scripts.core.workflow.many_jobs import repeat_less
-from scripts.core.errors import InputError
-from scripts.core.output import printable
-from scripts.core.disk.rights import unwritable
-from scripts.core.secrets import mask, readable_secrets, take_secrets
 from scripts.core.workflow.snakemake import (
     Running,
     incomplete_outputs,
@@ -37,23 +37,25 @@ from scripts.core.workflow.snakemake import (
 )
 from scripts.core.yaml_text import load_yaml
 from scripts.harvest.results import broken_folders
-from scripts.plan.analysis import Analysis, counted_features, option, source_identity
+from scripts.plan.analysis import Analysis, counted_features, option
 from scripts.plan.configuration import (
     check_configuration,
     check_yaml,
     source_address,
     source_sha256,
 )
-from scripts.plan.sizes import forecast
-from scripts.plan.sizes.jobs import JobResources, unit_name
 from scripts.plan.local_files import RECORD, FileDigests
 from scripts.plan.rounds import Rounds
 from scripts.plan.run_table import iterate_runs
+from scripts.plan.sizes import forecast
+from scripts.plan.sizes.jobs import JobResources, unit_name
 from scripts.plan.sizes.size_model import FILE, read_model
+from scripts.plan.sources import source_identity
 from scripts.plan.summary import format_failed, format_finished, format_made
+from scripts.plan.units import is_shard, moves_seats, read_index
+from scripts.plan.wanted_results import WantedResults
 from scripts.reads.unit_folders import spent_downloads
 from scripts.star.program import require_options
-from scripts.plan.units import is_shard, moves_seats, read_index
 
 running = Running(workflow)
 running.look_behind_ancient()
@@ -140,9 +142,9 @@ def accession_files(wildcards):
 
     The plan is made by each call with ``refresh``, and where shards that have not begun are cut otherwise now.
     """
-    if running.is_main and (analysis.refresh_options() or moves_seats(analysis.cut)):
+    if running.is_main and (analysis.asking.refresh_options() or moves_seats(analysis.cut)):
         running.redo(set(rules.resolve.output))
-    return analysis.accession_files()
+    return analysis.asking.accession_files()
 
 
 def outcome():
@@ -152,9 +154,9 @@ def outcome():
         return ""
     words = [format_failed(iterate_runs(ledger), running.shown_path(ledger))]
     if sums.exists() and sums.stat().st_mtime >= running.started:
-        results = running.shown_path("results")
-        words = [format_made("results", results), format_finished(iterate_runs(ledger)), *words]
-        words.append(f"Open {results}/report.html.")
+        place = running.shown_path("results")
+        words = [format_made("results", place), format_finished(iterate_runs(ledger)), *words]
+        words.append(f"Open {place}/report.html.")
     return mask(printable("\n".join(filter(None, words))))
 
 
@@ -226,6 +228,7 @@ with running.refusing():
         analysis.units  # faults of the table are reported before any job is planned
     analysis.check_folders()
 rounds = Rounds(analysis, resources)
+results = WantedResults(analysis)
 running.calm_output(resources.expected_minutes, speaking=("resolve", "discover", "ledger"))
 
 
@@ -285,7 +288,7 @@ running.limit("downloads", resources.downloads_at_once())
 wildcard_constraints:
     series=r"[A-Za-z][A-Za-z0-9_-]*",
     species="|".join(config["species"]),
-    reference="|".join(analysis.references()),
+    reference="|".join(analysis.sources.references()),
     counted=r"|\.[A-Za-z0-9_]+\.[A-Za-z0-9_]+",
     unit=UNIT,
     shard=r"[A-Za-z][\w-]*\.[a-z][a-z0-9_]*\.\d\d\d\d+",
@@ -349,7 +352,9 @@ def reference_file(name):
     def path(wildcards):
         unit = unit_name(wildcards)
         reference = (
-            analysis.reference(unit) if unit else analysis.reference_of_species(wildcards.species)
+            analysis.reference(unit)
+            if unit
+            else analysis.sources.reference_of_species(wildcards.species)
         )
         return f"units/references/{reference}/{name}"
 
@@ -369,7 +374,7 @@ def named_genes(wildcards):
 
 def reference_files(wildcards):
     """Return what is made of the reference of every species."""
-    folders = [f"units/references/{reference}" for reference in analysis.references()]
+    folders = [f"units/references/{reference}" for reference in analysis.sources.references()]
     names = ("star", f"count_index{analysis.counted}.npz", "kmers.npz")
     return [f"{folder}/{name}" for folder in folders for name in names]
 
@@ -405,8 +410,8 @@ def archives(wildcards):
     Archives of a list that are not there, and folders of results from which a file was deleted, are made again.
     """
     if running.is_main:
-        running.redo(analysis.broken_archives | broken_folders("results"))
-    return analysis.archives()
+        running.redo(results.broken_archives | broken_folders("results"))
+    return results.archives()
 
 
 def mem_mb(stage):

@@ -6,7 +6,7 @@ made without a read.
 
 FEATURES = (
     {"features": "results/droplets/features/{series}.{species}.h5ad"}
-    if analysis.features_reference()
+    if analysis.sources.features_reference()
     else {}
 )
 ALIGNMENTS = (
@@ -19,7 +19,7 @@ ALIGNMENTS = (
 rule inclusion_list:
     """Fetch the list of barcodes of a kit."""
     input:
-        of(analysis.local_list, "inclusion_list"),
+        of(analysis.sources.local_list, "inclusion_list"),
     output:
         barcodes="units/inclusion_lists/{inclusion_list}.txt",
     log:
@@ -28,13 +28,14 @@ rule inclusion_list:
         "../envs/sra_tools.yaml"
     params:
         source=lambda wildcards, threads: source_address(
-            analysis.inclusion_list_source(wildcards.inclusion_list)
+            analysis.sources.inclusion_list_source(wildcards.inclusion_list)
         ),
         # no trigger, but the identity is
         sha256=lambda wildcards: option(
-            "--sha256", source_sha256(analysis.inclusion_list_source(wildcards.inclusion_list))
+            "--sha256",
+            source_sha256(analysis.sources.inclusion_list_source(wildcards.inclusion_list)),
         ),
-        identity=of(analysis.list_identity, "inclusion_list"),
+        identity=of(analysis.sources.list_identity, "inclusion_list"),
         chemistries=no_trigger(HOME / "config/chemistries.yaml"),
     shell:
         """
@@ -52,7 +53,7 @@ rule read_roles:
         fastq=scratch("fastq/{library}"),
         lists=inclusion_lists,
         probe_set=probe_set,
-        features=analysis.features_reference(),
+        features=analysis.sources.features_reference(),
     output:
         roles="units/read_roles/{library}.json",
     log:
@@ -70,7 +71,7 @@ rule read_roles:
         chemistry=config["droplets"]["chemistry"],
         content=of_unit(analysis.tables_content),  # a trigger: also by a file with an older time
         probe_set=of_unit(lambda unit: "--probe-set" if analysis.probe_set(unit) else ""),
-        features=option("--features-reference", "".join(analysis.features_reference())),
+        features=option("--features-reference", "".join(analysis.sources.features_reference())),
     shell:
         """
         python -m scripts read_roles --runs {input.units:q}/{wildcards.library:q}.tsv --fastq {input.fastq:q} \
@@ -87,7 +88,7 @@ rule solo:
         roles="units/read_roles/{library}.json",
         lists=inclusion_lists,
         probe_set=probe_set,
-        features=analysis.features_reference(),
+        features=analysis.sources.features_reference(),
         index=reference_file("star"),
     output:
         **ALIGNMENTS,
@@ -110,7 +111,7 @@ rule solo:
         settings=settings,
         built_from=of_unit(analysis.reference_identity),  # a trigger
         probe_set=of_unit(lambda unit: option("--probe-set", "".join(analysis.probe_set(unit)))),
-        reference=option("--features-reference", "".join(analysis.features_reference())),
+        reference=option("--features-reference", "".join(analysis.sources.features_reference())),
         chemistries=HOME / "config/chemistries.yaml",
         features=of_unit(rounds.features),
         multireads=of_unit(rounds.multireads),
@@ -195,7 +196,7 @@ rule mex_archive:
         mem_mb=mem_mb("mex_archive"),
         runtime=runtime("mex_archive"),
     params:
-        folder=of_unit(analysis.archive_folder),
+        folder=of_unit(results.archive_folder),
         features=config["droplets"]["features"],
         multireads=config["droplets"]["multireads"],
         metadata_name=config["mex"]["metadata_name"],
@@ -214,7 +215,7 @@ rule droplets_h5ad:
     input:
         units=ancient("units/runs"),
         accepted="work/accepted",
-        archives=of(analysis.series_archives, "series", "species"),
+        archives=of(results.series_archives, "series", "species"),
         genes=reference_file("genes.tsv"),
         reference=reference_file("reference.json"),
         own=ancient("units/own_metadata.tsv"),
@@ -232,10 +233,10 @@ rule droplets_h5ad:
         mem_mb=mem_mb("droplets_h5ad"),
         runtime=runtime("droplets_h5ad"),
     params:
-        layers=analysis.layers(),
+        layers=results.layers(),
         counts=config["droplets"]["counts"],
         features=config["droplets"]["features"],
-        sources=of(analysis.source_names, "species"),
+        sources=of(results.source_names, "species"),
         tags=lambda wildcards, output: option("--features-output", output.get("features")),
     shell:
         """

@@ -94,8 +94,8 @@ rule wanted:
     params:
         planned=planned,  # a trigger
         cut=reported(lambda wildcards: analysis.cut_digest),  # a trigger: of the same rows
-        named=every(analysis.named_results),
-        kinds=analysis.result_kinds(),
+        named=every(results.named_results),
+        kinds=results.result_kinds(),
     shell:
         """
         python -m scripts wanted --units {input.units:q} --named {params.named:q} --kinds {params.kinds:q} \
@@ -290,7 +290,7 @@ rule libraries_table:
     input:
         units=ancient("units/runs"),
         ledger="results/runs.tsv",
-        matrices=every(analysis.droplet_matrices),
+        matrices=every(results.droplet_matrices),
         own=ancient("units/own_metadata.tsv"),
         wanted=ancient("units/wanted.txt"),
     output:
@@ -326,10 +326,10 @@ rule report:
     input:
         plan=ancient("results/plan.tsv"),
         ledger="results/runs.tsv",
-        tables=every(analysis.tables),
+        tables=every(results.tables),
         archives=archives,
-        quality=every(analysis.quality),
-        atlases=every(analysis.atlases),
+        quality=every(results.quality),
+        atlases=every(results.atlases),
         references=every(analysis.reference_records),
         wanted="units/wanted.txt",  # no page shows what is no longer asked for
         provenance="results/provenance.json",
@@ -353,12 +353,12 @@ rule report:
 rule provenance:
     """Write what the results were made from and with, and the paragraph for a paper."""
     input:
-        lists=analysis.accession_files(),
+        lists=analysis.asking.accession_files(),
         run_table=config["run_table"] or [],
         ledger="results/runs.tsv",
-        tables=every(analysis.tables),
+        tables=every(results.tables),
         archives=archives,
-        quality=every(analysis.quality),
+        quality=every(results.quality),
         references=every(analysis.reference_records),
         wanted="units/wanted.txt",
     output:
@@ -373,7 +373,7 @@ rule provenance:
     conda:
         "../envs/python.yaml"
     params:
-        made_from=lambda wildcards: analysis.provenance_options(),
+        made_from=lambda wildcards: results.provenance_options(),
         chemistries=HOME / "config/chemistries.yaml",
     shell:
         """
@@ -388,10 +388,10 @@ rule checksums:
     input:
         plan=ancient("results/plan.tsv"),
         ledger="results/runs.tsv",
-        tables=every(analysis.tables),
+        tables=every(results.tables),
         archives=archives,
-        atlases=every(analysis.atlases),
-        quality=every(analysis.quality),
+        atlases=every(results.atlases),
+        quality=every(results.quality),
         provenance="results/provenance.json",
         methods="results/methods.txt",
         report="results/report.html",

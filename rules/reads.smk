@@ -53,7 +53,7 @@ rule download:
         scratch_mb=scratch_mb("download"),
         downloads=1,
     params:
-        asking=no_trigger(analysis.download_options),
+        asking=no_trigger(analysis.asking.download_options),
         round=of_unit(rounds.token),  # the trigger: rows are new, or failed runs are tried again
         lite=no_trigger("--accept-lite" if config["archives"]["accept_lite"] else ""),
         # no trigger

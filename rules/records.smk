@@ -29,12 +29,12 @@ checkpoint resolve:
         retries=no_trigger(config["archives"]["retries"]),
         shard_size=config["plates"]["shard_size"],
         count_by=config["count_by"],
-        choices=analysis.plan_options(),
-        asked=reported(lambda wildcards: analysis.asked_digest()),  # a trigger: also by a file with an older time
+        choices=analysis.asking.plan_options(),
+        asked=reported(lambda wildcards: analysis.asking.asked_digest()),  # a trigger: also by a file with an older time
         costs=no_trigger(lambda: resources.cost_options(running.threads, running.most_threads)),
         forecast=no_trigger(analysis.forecast_options(HOME / "config/chemistries.yaml")),
         machine=no_trigger(lambda: resources.machine_options()),
-        refresh=no_trigger(analysis.refresh_options()),  # see accession_files
+        refresh=no_trigger(analysis.asking.refresh_options()),  # see accession_files
     shell:
         """
         python -m scripts resolve {params.choices:q} {params.refresh:q} --records resources/records \
@@ -65,7 +65,7 @@ rule discover:
         retries=no_trigger(config["archives"]["retries"]),
         shard_size=config["plates"]["shard_size"],
         # The list of accepted accessions is among them, and no output: a plan that names it never asks for new series.
-        discover=analysis.discover_options(),
+        discover=analysis.asking.discover_options(),
         costs=no_trigger(lambda: resources.cost_options(running.threads, running.most_threads)),
         call=lambda wildcards: str(time.time_ns()),  # a trigger: the answer depends on the day
     shell:

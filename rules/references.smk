@@ -8,7 +8,7 @@ whichever analysis comes first, and this one's links to it in units/references/{
 rule reference:
     """Fetch a genome and its annotation, join the spike-ins, check that they belong together."""
     input:
-        of(analysis.local_sources, "reference"),
+        of(analysis.sources.local_sources, "reference"),
     output:
         genome="units/references/{reference}/genome.fa",
         annotation="units/references/{reference}/annotation.gtf",
@@ -24,11 +24,13 @@ rule reference:
         mem_mb=mem_mb("reference"),
         runtime=runtime("reference"),
     params:
-        sources=lambda wildcards, threads: analysis.source_options(wildcards.reference),  # no trigger
+        sources=lambda wildcards, threads: analysis.sources.options(wildcards.reference),  # no trigger
         identity=lambda wildcards: list(
-            map(source_identity, analysis.sources(wildcards.reference).values())
+            map(source_identity, analysis.sources.of_reference(wildcards.reference).values())
         ),
-        content=lambda wildcards: analysis.content(analysis.local_sources(wildcards.reference)),
+        content=lambda wildcards: analysis.sources.content(
+            analysis.sources.local_sources(wildcards.reference)
+        ),
     shell:
         """
         python -m scripts reference --name {wildcards.reference:q} {params.sources:q} \

@@ -91,8 +91,8 @@ def machine(analysis: Analysis) -> Iterator[Finding]:
     """Yield memory and disk beside what the largest jobs and the limit of the scratch folder need."""
     model = read_model(FILE)
     memory = machine_memory_gb()
-    for name in analysis.references():
-        sizes = reference_sizes(Path("resources", name), analysis.local_fasta(name))
+    for name in analysis.sources.references():
+        sizes = reference_sizes(Path("resources", name), analysis.sources.local_fasta(name))
         sizes |= {"threads": _THREADS, "runs": 1, "mspots": 1}
         made = Path("resources", name, "star").exists() or analysis.config["references"][name].get("index")
         for stage in ("align",) if made else ("star_index", "align"):

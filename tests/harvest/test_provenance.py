@@ -9,8 +9,9 @@ from scripts.harvest import provenance
 from scripts.harvest.checks.provenance import provenance_faults
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, write_statuses
+from scripts.plan.wanted_results import WantedResults
 from tests.harvest.test_verify import write_archive
-from tests.plan.test_analysis import CONFIG, analysis
+from tests.plan.analyses import CONFIG, analysis
 
 PLATE = Run("GSE1", "GSE1", "GSM1", "SRX1", "SRR1", "9606", "Homo sapiens", "homo", "plate", status="counted")
 PLATE = PLATE._replace(source="sra")
@@ -53,7 +54,7 @@ class Folder:
         """Run the command with the options of the workflow; return its facts and its paragraph."""
         assays = {"plate": "GSE1.homo.0000", "droplet": "GSE1.homo.SRX9"}
         units = [unit for assay, unit in assays.items() if assay in {row.assay for row in self.rows}]
-        options = analysis(*units, **values).provenance_options()
+        options = WantedResults(analysis(*units, **values)).provenance_options()
         facts, methods = (self.path / f"results/{file}" for file in ("provenance.json", "methods.txt"))
         command = [
             "--ledger",

@@ -13,7 +13,7 @@ from scripts.plan.sizes.jobs import JobResources
 from scripts.plan.sizes.size_model import SizeModel
 from scripts.plan.status import RunStatus
 from scripts.plan.units import column_digests, columns_of, summarize_unit, write_units
-from tests.plan.test_analysis import KITS, analysis
+from tests.plan.analyses import KITS, analysis
 from tests.plan.test_units import cells
 
 UNIT = "GSE1.mus.0000"

@@ -61,7 +61,7 @@ class JobResources:
             sizes |= unit_sizes(self.analysis.unit(unit))
         if needed & _OF_REFERENCE:
             reference = wildcards.get("reference") or self.analysis.reference(unit)
-            sizes |= reference_sizes(f"resources/{reference}", self.analysis.local_fasta(reference))
+            sizes |= reference_sizes(f"resources/{reference}", self.analysis.sources.local_fasta(reference))
         if "cells" in needed:
             shard_size = int(self.analysis.config["plates"]["shard_size"])
             sizes["cells"] = plate_cells(self.analysis.units, wildcards.get("species"), shard_size)
@@ -82,7 +82,7 @@ class JobResources:
         if self.guesses or not self.model.needed(stage) & _OF_REFERENCE:
             return False
         reference = wildcards.get("reference") or self.analysis.reference(unit_name(wildcards))
-        return not (self.analysis.local_fasta(reference) or Path("resources", reference, "genome.fa").exists())
+        return not (self.analysis.sources.local_fasta(reference) or Path("resources", reference, "genome.fa").exists())
 
     def minutes(self, stage: str, wildcards: Mapping[str, str], threads: int, attempt: int) -> int:
         """Return how many minutes a job may take."""
@@ -141,8 +141,8 @@ class JobResources:
             number = int(getattr(number, "value", number))
             words.append(f"{stage}={min(number, cores or number)}")
         config = self.analysis.config
-        references = [f"{label}={self.analysis.reference_of_species(label)}" for label in config["species"]]
-        fasta = [f"{name}={self.analysis.fasta(name)}" for name in self.analysis.references()]
+        references = [f"{label}={self.analysis.sources.reference_of_species(label)}" for label in config["species"]]
+        fasta = [f"{name}={self.analysis.sources.fasta(name)}" for name in self.analysis.sources.references()]
         options = ["--references", *references, "--fasta", *fasta]
         return [*options, "--limit-gb", config["scratch"]["limit_gb"], "--threads", *words]
 

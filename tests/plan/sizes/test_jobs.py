@@ -9,7 +9,7 @@ from scripts.plan.analysis import Analysis
 from scripts.plan.sizes.jobs import JobResources, unit_name
 from scripts.plan.sizes.size_model import SizeModel
 from scripts.plan.units import Unit
-from tests.plan.test_analysis import KITS, analysis
+from tests.plan.analyses import KITS, analysis
 
 SHARD = Unit("GSE1", "mus", "SRX1", 10**9, 0, 10**6, 96, 5 * 10**9, 7 * 10**9, 6 * 10**9, "d")
 
