@@ -35,6 +35,7 @@ from scripts.core.workflow.snakemake import (
     remove_stale_locks,
     remove_unneeded,
 )
+from scripts.core.workflow.termination import end_beside
 from scripts.core.yaml_text import load_yaml
 from scripts.harvest.results import broken_folders
 from scripts.plan.analysis import Analysis, counted_features, option
@@ -60,6 +61,7 @@ from scripts.star.program import require_options
 running = Running(workflow)
 running.look_behind_ancient()
 repeat_less(running.is_dry_run)
+end_beside()
 if running.is_dry_run:
     hold_less()
 HOME = running.home
