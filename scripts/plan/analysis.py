@@ -19,7 +19,7 @@ from scripts.plan.lists import is_run_list
 from scripts.plan.local_files import FileDigests, is_unreadable_path, needs_sra_tools
 from scripts.plan.run_table import Run, iterate_runs
 from scripts.plan.sizes.forecast import PACKAGE, libraries_of
-from scripts.plan.sources import Sources, public_value
+from scripts.plan.sources import ConfiguredSources, public_value
 from scripts.plan.units import (
     Cut,
     Unit,
@@ -72,11 +72,10 @@ class Analysis:
         files: FileDigests | None = None,
     ) -> None:
         self.config = config
-        self.kits = kits
         self._load_units = load_units
         self._part = part
         self._files = files or FileDigests(None)
-        self.sources = Sources(config, kits, self._files)
+        self.sources = ConfiguredSources(config, kits, self._files)
         self.asking = Asking(config)
 
     # Units

@@ -12,7 +12,7 @@ from scripts.plan.local_files import FileDigests
 from scripts.plan.sizes.forecast import PACKAGE, PROBE_SET, kit_fault
 
 
-class Sources:
+class ConfiguredSources:
     """The sources that a configuration names: of references, of inclusion lists, probe sets and tables of features.
 
     ``config`` is the checked configuration, ``kits`` the content of config/chemistries.yaml. ``files`` knows the

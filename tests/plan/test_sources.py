@@ -1,10 +1,10 @@
 """Where references and lists come from, by the configuration."""
 
-from scripts.plan.sources import Sources, source_identity
+from scripts.plan.sources import ConfiguredSources, source_identity
 from tests.plan.analyses import KITS, analysis
 
 
-def sources(**values: object) -> Sources:
+def sources(**values: object) -> ConfiguredSources:
     return analysis(**values).sources
 
 
