@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.core.errors import InputError
-from scripts.plan.asking import Asking
+from scripts.plan.asking import AskedFor
 from scripts.plan.choices import iterate_plan, parse_choices
 from scripts.plan.lists import is_run_list
 from scripts.plan.local_files import FileDigests, is_unreadable_path, needs_sra_tools
@@ -76,7 +76,7 @@ class Analysis:
         self._part = part
         self._files = files or FileDigests(None)
         self.sources = ConfiguredSources(config, kits, self._files)
-        self.asking = Asking(config)
+        self.asking = AskedFor(config)
 
     # Units
 

@@ -13,7 +13,7 @@ def as_words(options: Mapping[str, Sequence[str]]) -> list[str]:
     return [word for option, values in options.items() if values for word in (option, *values)]
 
 
-class Asking:
+class AskedFor:
     """What the checked configuration ``config`` asks of the archives, as options of commands."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:

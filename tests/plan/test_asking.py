@@ -3,12 +3,12 @@
 import pytest
 
 from scripts.core.errors import InputError
-from scripts.plan.asking import Asking
+from scripts.plan.asking import AskedFor
 from scripts.plan.choices import parse_choices
 from tests.plan.analyses import analysis
 
 
-def asking(**values: object) -> Asking:
+def asking(**values: object) -> AskedFor:
     return analysis(**values).asking
 
 
