@@ -242,7 +242,7 @@ def scratch(path):
 # Jobs find the commands (`python -m scripts`) and, outside conda, the Python that runs Snakemake; files of the analysis
 # directory do not shadow them. They end with the Snakemake that runs them, see scripts/core/command.py.
 job_shell = (
-    "set -euo pipefail; export PYTHONSAFEPATH=1 PYTHONHASHSEED=0 SRA2MATRIX_WORKFLOW=$PPID; "
+    'set -euo pipefail; export PYTHONSAFEPATH=1 PYTHONHASHSEED=0 SRA2MATRIX_WORKFLOW="$PPID $$"; '
 )
 job_shell += f"export PYTHONPATH={shlex.quote(str(HOME))}; "
 if not running.uses_conda:

@@ -1,9 +1,9 @@
 """How a command runs: by hand, or as a job that ends with its workflow and never writes beside an earlier job.
 
-The rules set SRA2MATRIX_WORKFLOW to the process id of Snakemake; a call by hand does without. Only two things end with
-what started them: a command with its workflow (:func:`ends_with`, a thread, so that the command can clean up), and the
-programs of a command with the command (:func:`scripts.core.subprocesses.start`, a process, as a command that is killed
-cannot do anything any more).
+The rules set SRA2MATRIX_WORKFLOW to the process ids of Snakemake and of the job's shell; a call by hand does without.
+Only two things end with what started them: a command with its workflow and its shell (:func:`ends_with`, a thread, so
+that the command can clean up), and the programs of a command with the command
+(:func:`scripts.core.subprocesses.start`, a process, as a command that is killed cannot do anything any more).
 """
 
 import argparse
@@ -37,12 +37,13 @@ _log: int | None = None  # open and locked until the command ends
 @contextlib.contextmanager
 def joined_workflow() -> Iterator[None]:
     """Make this command a job of the workflow that called it, if one did, while the block runs."""
-    workflow = os.environ.pop(VARIABLE, "")  # not for the programs that the command starts
-    if not workflow.isdigit():
+    callers = os.environ.pop(VARIABLE, "").split()  # not for the programs that the command starts
+    if not callers or not all(map(str.isdecimal, callers)):
         yield
         return
     os.environ[_JOB] = "1"
-    with ends_with([os.getppid(), int(workflow)]):
+    # A shell may have ended before we ask who our parent is, or have become this process.
+    with ends_with([process for process in map(int, callers) if process != os.getpid()]):
         wait_for_earlier_job()
         yield
 

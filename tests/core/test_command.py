@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from scripts.core.command import command_parser, ends_with, run_command
@@ -54,13 +55,28 @@ def await_that(true, seconds=10.0):
         time.sleep(0.02)
 
 
-def test_a_job_ends_in_order_with_its_workflow(tmp_path):
-    workflow = started(tmp_path, "SRA2MATRIX_WORKFLOW=$PPID")
-    workflow.kill()
+@pytest.mark.parametrize("killed", ["workflow", "shell"])
+def test_a_job_ends_in_order_with_its_workflow_and_its_shell(tmp_path, killed):
+    workflow = started(tmp_path, 'SRA2MATRIX_WORKFLOW="$PPID $$"')
+    if killed == "workflow":
+        workflow.kill()
+    else:
+        (shell,) = psutil.Process(workflow.pid).children()
+        shell.kill()
     workflow.wait()
     await_that((tmp_path / "ended").exists)
     assert not (tmp_path / "finished").exists()
     assert (tmp_path / "log").read_text() == ""
+
+
+def test_a_job_whose_shell_ended_before_it_looked_ends(tmp_path):
+    shell = subprocess.Popen(["true"])
+    shell.wait()
+    words = [sys.executable, "-c", COMMAND, tmp_path]
+    environment = {**os.environ, "PYTHONPATH": str(HOME), "SRA2MATRIX_WORKFLOW": f"{os.getpid()} {shell.pid}"}
+    job = subprocess.Popen(words, env=environment, stderr=subprocess.DEVNULL)
+    assert job.wait(10) != 0
+    assert not (tmp_path / "finished").exists()
 
 
 def test_the_thread_that_looks_for_the_workflow_ends_before_the_command_does():
