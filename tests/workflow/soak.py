@@ -312,6 +312,7 @@ class Soak:
         sums, expected = ({without_shard(name): found for name, found in each.items()} for each in (have, expected))
         for name in sorted({name for name, _ in sums.items() ^ expected.items()} - unlike):
             there = "other bytes" if name in sums and name in expected else "left over" if name in sums else "missing"
+            self._keep(analysis.folder / "results" / name)
             yield f"{analysis.name}: results/{name}: {there}"
         earlier = [self._fresh_of(name).files for name in sorted(analysis.names - {analysis.name})]
         yield from differences(analysis.files(), fresh.files, earlier, len(analysis.started))
@@ -319,6 +320,13 @@ class Soak:
         shared = [self._fresh_of(name).shared for name in names]
         yield from differences(self._shared(analysis.shared, self.cache), {}, shared, 0)
         yield from self._of_machine(analysis)
+
+    def _keep(self, path: Path) -> None:
+        """Copy a result that differs to ``unlike/`` of the soak's folder: a later round makes it again."""
+        if path.is_file():
+            kept = self.folder / "unlike" / str(self.rounds) / path.name
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, kept)
 
     def _shared(self, resources: Path, cache: Path) -> dict[str, int]:
         return list_files(resources, "resources/") | list_files(cache, "cache/")
