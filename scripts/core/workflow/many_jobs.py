@@ -255,7 +255,7 @@ def _may_be_nested(paths: Collection[str]) -> bool:
 
 @functools.cache
 def format_for_readers() -> None:
-    """Let a dry run that is not to print its jobs (``--quiet rules``) not format them, nor reckon when which files go.
+    """Skip formatting jobs and tracking temporary files in a dry run that prints neither (``--quiet rules``).
 
     The functions of their params and resources are called all the same, which says what is wrong with them.
     """

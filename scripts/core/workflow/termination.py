@@ -1,7 +1,7 @@
-"""A workflow that is told to end (SIGTERM, as by `scancel` or a system that shuts down) ends.
+"""Prevent a deadlock of Snakemake on SIGTERM, which `scancel` and a system shutdown send.
 
-Snakemake's handler of the signal waits for a lock. Where the signal comes while Snakemake itself holds it, to finish
-jobs or to choose the next ones, it waits for ever, and the workflow neither goes on nor ends.
+Snakemake's signal handler acquires the lock of the scheduler. If the signal arrives while the main thread holds this
+lock, to finish jobs or to select the next ones, the handler blocks for ever.
 """
 
 import _thread
@@ -11,9 +11,9 @@ from typing import Any
 
 
 def end_beside() -> None:
-    """Let Snakemake handle SIGTERM in a thread of its own, which may wait while the interrupted code goes on.
+    """Handle SIGTERM in a separate thread, which can wait for the lock while the main thread continues.
 
-    It is started without the module `threading`, which has locks that the interrupted code may hold as well.
+    The thread is started without the `threading` module, whose own locks the main thread may hold as well.
     """
     with contextlib.suppress(ImportError):  # of another version
         from snakemake.scheduling.job_scheduler import JobScheduler

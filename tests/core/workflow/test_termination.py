@@ -1,4 +1,4 @@
-"""A workflow that is told to end does so, whatever it does at that moment."""
+"""SIGTERM ends a workflow, even while Snakemake holds the lock of its scheduler."""
 
 import os
 import signal
