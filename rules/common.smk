@@ -1,7 +1,7 @@
 """What all stages share: the checked configuration, the units of work, and what only Snakemake can say.
 
-Decisions are plain Python in scripts/plan/ (Analysis, WantedResults, JobResources, Rounds); here they become functions of wildcards.
-Nothing here asks the network, or writes a file but the record of local files.
+Decisions are plain Python in scripts/plan/ (Analysis, WantedResults, JobResources, Rounds); here they become functions
+of wildcards. Nothing here asks the network, or writes a file but the record of local files.
 """
 
 import functools
@@ -38,7 +38,7 @@ from scripts.core.workflow.snakemake import (
 from scripts.core.workflow.termination import end_beside
 from scripts.core.yaml_text import load_yaml
 from scripts.harvest.results import broken_folders
-from scripts.plan.analysis import Analysis, counted_features, option
+from scripts.plan.decisions.analysis import Analysis, counted_features, option
 from scripts.plan.configuration import (
     check_configuration,
     check_yaml,
@@ -46,15 +46,15 @@ from scripts.plan.configuration import (
     source_sha256,
 )
 from scripts.plan.local_files import RECORD, FileDigests
-from scripts.plan.rounds import Rounds
+from scripts.plan.decisions.rounds import Rounds
 from scripts.plan.run_table import iterate_runs
 from scripts.plan.sizes import forecast
 from scripts.plan.sizes.jobs import JobResources, unit_name
 from scripts.plan.sizes.size_model import FILE, read_model
-from scripts.plan.sources import source_identity
+from scripts.plan.decisions.sources import source_identity
 from scripts.plan.summary import format_failed, format_finished, format_made
 from scripts.plan.units import is_shard, moves_seats, read_index
-from scripts.plan.wanted_results import WantedResults
+from scripts.plan.decisions.wanted_results import WantedResults
 from scripts.reads.unit_folders import spent_downloads
 from scripts.star.program import require_options
 

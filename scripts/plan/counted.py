@@ -1,7 +1,7 @@
 """The record of a unit that was counted: ``units/counted/{unit}.json``, an object.
 
 It is no output of the job that writes it: Snakemake removes outputs before a job starts, and the record says what was
-there. See :mod:`scripts.plan.rounds` for what follows from it.
+there. See :mod:`scripts.plan.decisions.rounds` for what follows from it.
 """
 
 import argparse
@@ -23,7 +23,7 @@ class CountedUnit(NamedTuple):
     token: str
     """Of the round."""
     options: str
-    """16 hex digits of the options and the reference, see :meth:`~scripts.plan.analysis.Analysis.options_digest`."""
+    """16 hex digits of options and reference, see :meth:`~scripts.plan.decisions.analysis.Analysis.options_digest`."""
     columns: Mapping[str, str]
     """Column → digest of what was planned for it, see :func:`~scripts.plan.units.column_digests`."""
     failed: Sequence[Sequence[str]] = ()

@@ -21,8 +21,8 @@ from scripts.core.errors import InputError
 from scripts.core.output import printable
 from scripts.core.subprocesses import run_program
 from scripts.core.yaml_text import load_yaml
-from scripts.plan.analysis import Analysis
 from scripts.plan.configuration import SCHEMA, check_configuration, check_yaml, is_address, source_address
+from scripts.plan.decisions.analysis import Analysis
 from scripts.plan.sizes.footprint import format_gb
 from scripts.plan.sizes.forecast import PROBE_SET, free_gb, kit_fault, machine_memory_gb, memory_fault
 from scripts.plan.sizes.size_model import FILE, read_model, reference_sizes

@@ -7,9 +7,9 @@ import pytest
 from scripts.core.errors import InputError
 from scripts.harvest import provenance
 from scripts.harvest.checks.provenance import provenance_faults
+from scripts.plan.decisions.wanted_results import WantedResults
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, write_statuses
-from scripts.plan.wanted_results import WantedResults
 from tests.harvest.test_verify import write_archive
 from tests.plan.analyses import CONFIG, analysis
 

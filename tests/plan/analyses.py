@@ -4,8 +4,8 @@ from pathlib import Path
 
 import yaml
 
-from scripts.plan.analysis import Analysis
 from scripts.plan.configuration import with_defaults
+from scripts.plan.decisions.analysis import Analysis
 from scripts.plan.units import Unit
 
 CONFIG = Path(__file__).parents[2] / "config"

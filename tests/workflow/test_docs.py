@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from scripts.__main__ import COMMANDS, main
-from scripts.plan.analysis import Analysis
 from scripts.plan.choices import own_metadata
 from scripts.plan.configuration import check_configuration, with_types
+from scripts.plan.decisions.analysis import Analysis
 
 HOME = Path(__file__).parents[2]
 PAGES = sorted(

@@ -12,11 +12,11 @@ from scripts.core.version import VERSION
 from scripts.core.yaml_text import load_yaml
 from scripts.droplets.mex.mex_reader import open_archive
 from scripts.harvest.results import FINAL, counted_libraries
-from scripts.plan.analysis import STARSOLO
 from scripts.plan.configuration import SCHEMA, leaves, with_defaults
+from scripts.plan.decisions.analysis import STARSOLO
+from scripts.plan.decisions.sources import public_name
 from scripts.plan.matrices import archive_folders, archive_name
 from scripts.plan.run_table import Run
-from scripts.plan.sources import public_name
 from scripts.plan.status import read_statuses
 from scripts.plan.units import is_shard, read_unit_rows, unit_names
 from scripts.plates.shard_counts import ShardReader

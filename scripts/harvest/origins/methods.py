@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from scripts.harvest.origins.citations import WORKS
-from scripts.plan.analysis import STARSOLO
+from scripts.plan.decisions.analysis import STARSOLO
 
 _MOST_NAMED = 12  # series, or experiments of a call of STAR, that are named
 _STRANDS = {

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts.plan.analysis import Analysis
+from scripts.plan.decisions.analysis import Analysis
 from scripts.plan.sizes.cost import THREADS, plate_cells
 from scripts.plan.sizes.footprint import chain_units
 from scripts.plan.sizes.forecast import disk_warnings, free_gb, limit_faults, memory_fault

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from scripts.core.errors import InputError
-from scripts.plan.analysis import Analysis
+from scripts.plan.decisions.analysis import Analysis
 from scripts.plan.sizes.jobs import JobResources, unit_name
 from scripts.plan.sizes.size_model import SizeModel
 from scripts.plan.units import Unit

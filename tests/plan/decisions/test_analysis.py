@@ -3,7 +3,7 @@
 import pytest
 
 from scripts.core.errors import InputError
-from scripts.plan.analysis import Analysis, counted_features
+from scripts.plan.decisions.analysis import Analysis, counted_features
 from scripts.plan.local_files import FileDigests
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.units import is_shard

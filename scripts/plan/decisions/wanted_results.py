@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from scripts.core.errors import InputError
-from scripts.plan.analysis import Analysis
-from scripts.plan.asking import as_words
 from scripts.plan.configuration import is_address, leaves, source_address, source_sha256
+from scripts.plan.decisions.analysis import Analysis
+from scripts.plan.decisions.asking import as_words
+from scripts.plan.decisions.sources import public_name, public_value
 from scripts.plan.matrices import VELOCYTO, VELOCYTO_NAMES, archive_folders, are_listed
-from scripts.plan.sources import public_name, public_value
 from scripts.plan.units import is_shard
 
 CELLS_TABLE = "results/quality/cells.csv.gz"

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from scripts.core.errors import InputError
+from scripts.plan.decisions.wanted_results import WantedResults
 from scripts.plan.matrices import write_archive_list
-from scripts.plan.wanted_results import WantedResults
 from tests.plan.analyses import FOUR, analysis
 
 

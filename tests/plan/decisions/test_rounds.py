@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from scripts.core.errors import DISK_FULL, NO_LIST, TOO_MANY_DROPPED, InputError
-from scripts.plan.analysis import Analysis
 from scripts.plan.counted import CountedUnit, counted_file, read_counted, write_counted, write_judged
+from scripts.plan.decisions.analysis import Analysis
+from scripts.plan.decisions.rounds import Rounds
 from scripts.plan.local_files import FileDigests
-from scripts.plan.rounds import Rounds
 from scripts.plan.sizes.jobs import JobResources
 from scripts.plan.sizes.size_model import SizeModel
 from scripts.plan.status import RunStatus

@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scripts.core.errors import NO_LIST, TOO_MANY_DROPPED
-from scripts.plan.analysis import Analysis
 from scripts.plan.counted import CountedUnit, counted_file, read_counted
+from scripts.plan.decisions.analysis import Analysis
 from scripts.plan.reasons import REASONS
 from scripts.plan.sizes.forecast import free_gb
 from scripts.plan.sizes.jobs import JobResources

@@ -3,8 +3,8 @@
 import pytest
 
 from scripts.core.errors import InputError
-from scripts.plan.asking import AskedFor
 from scripts.plan.choices import parse_choices
+from scripts.plan.decisions.asking import AskedFor
 from tests.plan.analyses import analysis
 
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from scripts.core.errors import InputError
-from scripts.plan.asking import AskedFor
 from scripts.plan.choices import iterate_plan, parse_choices
+from scripts.plan.decisions.asking import AskedFor
+from scripts.plan.decisions.sources import ConfiguredSources, public_value
 from scripts.plan.lists import is_run_list
 from scripts.plan.local_files import FileDigests, is_unreadable_path, needs_sra_tools
 from scripts.plan.run_table import Run, iterate_runs
 from scripts.plan.sizes.forecast import PACKAGE, libraries_of
-from scripts.plan.sources import ConfiguredSources, public_value
 from scripts.plan.units import (
     Cut,
     Unit,

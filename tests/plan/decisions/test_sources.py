@@ -1,6 +1,6 @@
 """Where references and lists come from, by the configuration."""
 
-from scripts.plan.sources import ConfiguredSources, source_identity
+from scripts.plan.decisions.sources import ConfiguredSources, source_identity
 from tests.plan.analyses import KITS, analysis
 
 
