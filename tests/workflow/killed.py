@@ -20,16 +20,17 @@ from tests.toy.demo import HOME
 from tests.toy.server import Server
 
 SERIES = "GSE900003"  # plate cells of two species, and what must be left out
+MOUSE = {"mus": {"tax_id": 10090, "reference": "mm10"}}
 SIGNALS_OF_GROUP = {"group": signal.SIGKILL, "terminate group": signal.SIGTERM, "interrupt": signal.SIGINT}
 PROGRAMS = re.compile(r"-m scripts \w+|STAR|prefetch|fastq-dump|vdb-validate|sra-stat")
 
 
 class KilledAnalysis:
-    """An analysis of a small series of plate cells, or of what else is given."""
+    """An analysis of the mouse cells of a small series, or of what else is given."""
 
     def __init__(self, world, folder: Path, **choices) -> None:
         self.world, self.folder = world, folder
-        self.choices = choices or {"series": [SERIES], "droplets": {}}
+        self.choices = choices or {"series": [SERIES], "species": MOUSE, "droplets": {}}
         self.started: list[subprocess.Popen] = []
         (folder / "config").mkdir(parents=True)
 

@@ -44,7 +44,7 @@ def analysis(world, tmp_path):
 @pytest.mark.parametrize("kill", [kill_group, kill_alone])
 def test_a_workflow_killed_in_a_download(world, analysis, undisturbed, kill):
     with Server(world) as server:
-        fault = server.fault("sra-pub-run-odp.*SRR9000204", "stall", times=1)
+        fault = server.fault("sra-pub-run-odp.*SRR9000207", "stall", times=1)
         workflow = analysis.start(server)
         await_that(lambda: fault.left == 0 and analysis.processes(re.compile("prefetch")), workflow, analysis)
         assert analysis.processes(re.compile("-m scripts download"))

@@ -13,13 +13,15 @@ from tests.toy.server import Server
 
 pytestmark = pytest.mark.tools
 
+HUMAN = {"homo": {"tax_id": 9606, "reference": "hg38"}}
 LOST = "SRR9000204"
 
 
 @pytest.fixture(scope="module")
 def configuration(world):
     def configure(server, **changes):
-        small = {**world.configuration(server), "series": ["GSE900003"], "droplets": {}, "max_failed": 0.5}
+        small = {**world.configuration(server), "series": ["GSE900003"], "species": HUMAN, "droplets": {}}
+        small["max_failed"] = 0.5
         small["archives"]["retries"] = 0  # what is lost here is not found by waiting
         return {**small, **changes}
 
