@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler.loadfile import LoadFileScheduling
 
 from scripts.references import count_index, reference, star_index
 from tests.toy.server import Server
@@ -12,6 +13,9 @@ from tests.toy.world import World, build
 
 settings.register_profile("any machine", deadline=None)  # how long an example takes depends on what else runs
 settings.load_profile("any machine")
+
+FINISHED = ("workflow/test_changed_bytes.py", "workflow/test_changes.py", "workflow/test_deleted.py")
+"""Files whose tests begin with the finished analysis of tests/workflow/conftest.py, which takes a minute or more."""
 
 
 @pytest.fixture(scope="session")
@@ -49,3 +53,17 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run files of whole workflows first: those of short tests fill what is left of the cores in the end."""
     items.sort(key=lambda item: item.path.parent.name != "workflow")
+
+
+class Scheduling(LoadFileScheduling):
+    """Gives each file to one worker, and those of :data:`FINISHED` to the same: else each worker makes the analysis."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return "finished" if file.endswith(FINISHED) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileScheduling:
+    """Replace ``--dist loadfile``."""
+    return Scheduling(config, log)
