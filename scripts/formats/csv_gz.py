@@ -2,8 +2,8 @@
 
 The member is put together from raw-deflate pieces, which can be made side by side: each ends on a byte (a sync flush)
 and starts with an empty window, so the bytes depend on where the text is cut and on nothing else. Levels 0 to 3 are
-those of ISA-L (fast), 4 to 9 those of zlib. Levels 0 to 2 give the same bytes on every x86-64 processor with SSE4.2, level
-3 others without AVX2. One member, because some readers stop after the first. RFC 1952, RFC 1951.
+those of ISA-L (fast), 4 to 9 those of zlib. Levels 0 to 2 give the same bytes on every x86-64 processor with SSE4.2,
+level 3 others without AVX2. One member, because some readers stop after the first. RFC 1952, RFC 1951.
 """
 
 import contextlib
