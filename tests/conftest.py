@@ -64,6 +64,6 @@ class Scheduling(LoadFileScheduling):
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileScheduling:
-    """Replace ``--dist loadfile``."""
-    return Scheduling(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileScheduling | None:
+    """Replace ``--dist loadfile``, and nothing else."""
+    return Scheduling(config, log) if config.getoption("dist") == "loadfile" else None

@@ -13,6 +13,8 @@ from tests.toy import labels, world
 from tests.toy.server import Server
 
 HOME = Path(__file__).parents[2]
+HUMAN = {"homo": {"tax_id": 9606, "reference": "hg38"}}
+MOUSE = {"mus": {"tax_id": 10090, "reference": "mm10"}}
 
 
 def workflow(

@@ -16,11 +16,10 @@ import yaml
 
 from tests.checksums import sums
 from tests.shared_memory import segments_of
-from tests.toy.demo import HOME
+from tests.toy.demo import HOME, MOUSE
 from tests.toy.server import Server
 
 SERIES = "GSE900003"  # plate cells of two species, and what must be left out
-MOUSE = {"mus": {"tax_id": 10090, "reference": "mm10"}}
 SIGNALS_OF_GROUP = {"group": signal.SIGKILL, "terminate group": signal.SIGTERM, "interrupt": signal.SIGINT}
 PROGRAMS = re.compile(r"-m scripts \w+|STAR|prefetch|fastq-dump|vdb-validate|sra-stat")
 

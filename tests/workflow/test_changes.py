@@ -13,7 +13,7 @@ import yaml
 
 from scripts.core.errors import DISK_FULL, NO_LIST, TOO_MANY_DROPPED
 from tests.toy import labels
-from tests.toy.demo import HOME
+from tests.toy.demo import HOME, HUMAN, MOUSE
 from tests.workflow.changed import (
     CELL,
     HOMO,
@@ -32,7 +32,7 @@ from tests.workflow.dry_runs import dry_run, jobs
 pytestmark = pytest.mark.tools
 
 FIRST = PLATE[0]
-SPECIES = {"homo": {"tax_id": 9606, "reference": "hg38"}, "mus": {"tax_id": 10090, "reference": "mm10"}}
+SPECIES = HUMAN | MOUSE
 KEY = "0123456789abcdef0123456789abcdef0123"
 OTHER = LIBRARY.replace("homo", "mus")
 SCPRINT = {

@@ -8,12 +8,11 @@ from scripts.core.errors import DISK_FULL
 from scripts.plan.counted import read_counted
 from scripts.plan.run_table import read_runs
 from tests.checksums import sums
-from tests.toy.demo import run_workflow
+from tests.toy.demo import HUMAN, run_workflow
 from tests.toy.server import Server
 
 pytestmark = pytest.mark.tools
 
-HUMAN = {"homo": {"tax_id": 9606, "reference": "hg38"}}
 LOST = "SRR9000204"
 
 

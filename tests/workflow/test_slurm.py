@@ -14,7 +14,7 @@ from scripts.plan.status import disk_was_full, read_statuses
 from tests.checksums import sums
 from tests.shared_memory import segments_of
 from tests.toy import catalogue
-from tests.toy.demo import HOME, run_workflow
+from tests.toy.demo import HOME, HUMAN, MOUSE, run_workflow
 from tests.toy.server import Server
 from tests.workflow import slurm_node
 
@@ -52,14 +52,13 @@ def nothing_goes_on(tmp_path_factory):
 
 def few_cells(world, server):
     """A few plate cells of mouse."""
-    species = {"mus": {"tax_id": 10090, "reference": "mm10"}}
-    return {**world.configuration(server), "series": [catalogue.MIXED], "species": species}
+    return {**world.configuration(server), "series": [catalogue.MIXED], "species": MOUSE}
 
 
 def configuration(world, server):
     """Human plate cells and a droplet library."""
     few = {"series": [catalogue.MIXED, catalogue.DROPLET], "leave_out": {catalogue.LIBRARY_V3: "for speed"}}
-    return {**world.configuration(server), **few, "species": {"homo": {"tax_id": 9606, "reference": "hg38"}}}
+    return {**world.configuration(server), **few, "species": HUMAN}
 
 
 @pytest.fixture(scope="module")
